@@ -146,3 +146,26 @@ fn a_copy_that_takes_long_hides_no_more_than_what_it_copies() {
     let answer = said(&client.query("select name, reverse(x) from report"));
     assert!(answer.contains("Ada") && answer.contains("[REDACTED]"), "{answer}");
 }
+
+/// What one unit turned out to copy otherwise than it was known to is nothing to what is made in the next.
+#[test]
+fn what_is_made_behind_a_copy_that_waited_is_shown() {
+    let schema = "create table customers (id int primary key, name text, ssn text, ssn_num bigint); \
+        create table plain (id int, note text); insert into plain values (1, 'Ada'); \
+        create table report (id int, note text); create view v as select id, note from plain";
+    let door = TestDoor::new(&Given::cases(), schema);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    said(&client.query("select count(*) from v"));
+    let replaced = "create or replace view v as select id, note, 7 as more from plain";
+    let mut other = beside(&door, &["begin", replaced]);
+    send(&mut client, "insert into report select id, note from v");
+    somebody_waits(&door);
+    said(&other.query("commit"));
+    assert!(said(&client.ready()).contains("INSERT 0 1"));
+    let makes = "create table made (note text); insert into made values ('Ada'); select note from made";
+    for _ in 0..2 {
+        let answer = said(&client.query(makes));
+        assert!(answer.contains("Ada"), "{answer}");
+        said(&client.query("drop table made"));
+    }
+}

@@ -54,8 +54,57 @@ impl Code {
     pub fn vouches_for_operator(&self, schema: Option<&str>, name: &str) -> bool {
         !is_temporary(schema) && self.known_operators.contains(name)
     }
+
+    /// What is code by either of two catalogs, each of which may lack some of the other's. Only what both vouch for is vouched for.
+    #[must_use]
+    pub fn joined(&self, other: &Self) -> Self {
+        type Names = BTreeSet<String>;
+        let either = |one: &Names, other: &Names| one.union(other).cloned().collect::<Names>();
+        let both = |one: &Names, other: &Names| one.intersection(other).cloned().collect::<Names>();
+        let types = self.types.iter().chain(&other.types);
+        Self {
+            functions: either(&self.functions, &other.functions),
+            fields: either(&self.fields, &other.fields),
+            operators: either(&self.operators, &other.operators),
+            known_functions: both(&self.known_functions, &other.known_functions),
+            known_operators: both(&self.known_operators, &other.known_operators),
+            system_functions: either(&self.system_functions, &other.system_functions),
+            system_operators: either(&self.system_operators, &other.system_operators),
+            types: types.map(|(oid, name)| (*oid, name.clone())).collect(),
+            event_triggers: either(&self.event_triggers, &other.event_triggers),
+            wrappers: either(&self.wrappers, &other.wrappers),
+        }
+    }
 }
 
 fn is_temporary(schema: Option<&str>) -> bool {
     schema.is_some_and(|schema| schema.starts_with("pg_temp"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_of_either_counts_and_what_both_vouch_for() {
+        let own = Code {
+            functions: ["lower".to_owned(), "similarity".to_owned()].into(),
+            types: [(900, "money2".to_owned())].into(),
+            ..Code::default()
+        };
+        let theirs = Code {
+            functions: ["similarity".to_owned(), "upper".to_owned()].into(),
+            known_functions: ["similarity".to_owned()].into(),
+            types: [(901, "mood".to_owned())].into(),
+            ..Code::default()
+        };
+        for joined in [own.joined(&theirs), theirs.joined(&own)] {
+            let functions: Vec<&str> = joined.functions.iter().map(String::as_str).collect();
+            assert_eq!(functions, ["lower", "similarity", "upper"]);
+            assert!(joined.has_type("money2") && joined.has_type("mood"));
+            assert!(!joined.vouches_for_function(None, "similarity"));
+        }
+        assert!(theirs.joined(&theirs).vouches_for_function(None, "similarity"));
+        assert_eq!(theirs.joined(&theirs), theirs);
+    }
 }

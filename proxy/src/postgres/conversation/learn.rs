@@ -326,15 +326,16 @@ impl OwnRelations {
         }
         let snapshot = if self.all {
             let system = shared.snapshot.relations().filter(|relation| relation.is_built_in());
-            let mut code = &self.code;
+            let mut code = self.code.clone();
             if let Some(beside) = self.beside.as_ref().filter(|one| !Arc::ptr_eq(one, &shared.snapshot)) {
                 catch_up(&mut relations, beside, &shared.snapshot);
+                // What was made here nobody else sees yet.
                 if beside.code() != shared.snapshot.code() {
-                    code = shared.snapshot.code();
+                    code = code.joined(shared.snapshot.code());
                 }
             }
             relations.extend(system.cloned());
-            Snapshot::new(relations).with_code(code.clone())
+            Snapshot::new(relations).with_code(code)
         } else {
             shared.snapshot.with(relations)
         };

@@ -266,6 +266,8 @@ impl State {
         }
         if ends.is_some() {
             self.changed = Stale::default();
+            // No lock of its own keeps others from it any more: what it was in between nobody knows.
+            self.defined.clear();
         }
         if let Some(running) = running {
             self.pay(running, ends);

@@ -223,3 +223,51 @@ fn a_view_of_all_rows_chooses_none_of_them() {
         assert_eq!(command.has_where, chooses, "{sql}");
     }
 }
+
+#[test]
+fn views_over_views_are_looked_into_for_so_long_and_no_longer() {
+    let relation = |oid, name: &str, definition: Option<String>| Relation {
+        oid,
+        schema: "public".into(),
+        name: name.into(),
+        kind: definition.as_ref().map_or(RelationKind::Table, |_| RelationKind::View),
+        definition,
+        columns: vec![Column {
+            attnum: 1,
+            name: "id".to_owned(),
+            type_oid: 23,
+            generated: None,
+        }],
+        ..Relation::default()
+    };
+    // Each reads the one below it so many times.
+    let over = |below: &str, times: usize| {
+        let items: Vec<String> = (0..times).map(|n| format!("public.{below} a{n}")).collect();
+        Some(format!("SELECT a0.id FROM {};", items.join(", ")))
+    };
+    let mut relations = vec![relation(20_001, "t", None), relation(20_002, "u", None)];
+    let (mut wide, mut deep) = ("u".to_owned(), "t".to_owned());
+    for n in 1..10 {
+        let (wider, deeper) = (format!("wide{n}"), format!("deep{n}"));
+        relations.push(relation(20_010 + n, &wider, over(&wide, 32)));
+        relations.push(relation(20_020 + n, &deeper, over(&deep, 1)));
+        (wide, deep) = (wider, deeper);
+    }
+    let catalog = Snapshot::new(relations);
+    let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
+    for (from, chooses) in [
+        ("wide1", true),
+        ("wide2", true),
+        ("wide9", false),
+        ("deep1", false),
+        ("deep9", false),
+    ] {
+        let sql = format!("update t set id = 7 from {from} v where v.id = t.id");
+        let script = parse(&sql).unwrap();
+        let statement = &script.statements[0];
+        let mut command = Command::of(statement, &sql);
+        let lineage = lineage(statement, &catalog, &path);
+        command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
+        assert_eq!(command.has_where, chooses, "{sql}");
+    }
+}

@@ -7,6 +7,7 @@ use super::{Needs, Unit, unreadable};
 use crate::command::{self, Decided, Gone, Recorded, Refused, Settled};
 use crate::postgres::conversation::{Conversation, Over};
 use crate::postgres::judge::Plan;
+use crate::postgres::message::Transaction;
 use crate::postgres::precondition;
 use crate::session::Session;
 
@@ -41,6 +42,10 @@ impl Conversation {
             return Ahead::Not;
         }
         self.state.strangers = false;
+        // What earlier units turned out to have copied is in what proves fresh, as where the catalog is read.
+        let amid = self.state.unsynced || self.state.transaction == Transaction::Failed;
+        self.state.astir &= amid;
+        self.state.was_late &= amid;
         self.state.known = self.own.over(&guess, session, &self.database);
         let (plan, mut decided) = self.judge(session, unit);
         if decided.is_empty() {
