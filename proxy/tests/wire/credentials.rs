@@ -16,7 +16,6 @@ use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
 use super::common::eventually;
 use super::common::postgres::{BOTH, CERTIFIED, PASSWORD, ROLE};
-use super::common::psql::finish;
 use super::common::runtime;
 use super::common::wire::{Client, tags};
 use super::fake::{Fake, said};
@@ -78,28 +77,30 @@ fn lets_in_late(door: &TestDoor, fake: &Fake) -> bool {
     fake.does(move |peer| {
         begins.store(true, Ordering::SeqCst);
         eventually("the other login", || waits.load(Ordering::SeqCst).then_some(()));
-        // And closes.
         let _ = peer.lets_in();
-    });
-    let old = door.psql_start("alice", &["select 1"]);
-    eventually("it to begin", || begun.load(Ordering::SeqCst).then_some(()));
-    let error = said(b'E', &[(b'S', "FATAL"), (b'C', "28P01"), (b'M', "no")]);
-    fake.does(move |peer| {
-        peer.startup();
-        peer.send(&error);
         peer.until_closed();
     });
-    door.change(|open| {
-        open.credential = Some(Arc::new(Credential {
-            username: ROLE.to_owned(),
-            password: Some(Secret::new(PASSWORD.into())),
-            certificate: None,
-        }));
-    });
-    turned_away(door);
-    assert_eq!(door.alive.refusals().len(), 1);
-    goes_on.store(true, Ordering::SeqCst);
-    finish(old).err.contains("the target closed the connection")
+    std::thread::scope(|scope| {
+        let old = scope.spawn(|| Client::login(door, "alice", &[]).is_ok());
+        eventually("it to begin", || begun.load(Ordering::SeqCst).then_some(()));
+        let error = said(b'E', &[(b'S', "FATAL"), (b'C', "28P01"), (b'M', "no")]);
+        fake.does(move |peer| {
+            peer.startup();
+            peer.send(&error);
+            peer.until_closed();
+        });
+        door.change(|open| {
+            open.credential = Some(Arc::new(Credential {
+                username: ROLE.to_owned(),
+                password: Some(Secret::new(PASSWORD.into())),
+                certificate: None,
+            }));
+        });
+        turned_away(door);
+        assert_eq!(door.alive.refusals().len(), 1);
+        goes_on.store(true, Ordering::SeqCst);
+        old.join().unwrap()
+    })
 }
 
 #[test]
