@@ -50,7 +50,10 @@ pub fn is_answered_as(
         (None, Expected::Deny) => return Err(format!("not refused: {one:?}")),
         _ => {}
     }
-    if case.seen != Seen::Marks && case.seen != Seen::Time && one.content() != two.content() {
+    // Which of its ends a moment comes to is a matter of milliseconds: there the values have to be in neither.
+    let momentary = case.seen == Seen::No && *expected == Expected::Hidden;
+    let compared = !momentary && !matches!(case.seen, Seen::Marks | Seen::Time);
+    if compared && one.content() != two.content() {
         return Err(format!("LEAK, the answers differ:\n    {one:?}\n    {two:?}"));
     }
     if one.broken {
@@ -87,6 +90,7 @@ fn marks(secrets: Secrets) -> Vec<Vec<u8>> {
     let hex: String = secrets.ssn.bytes().map(|byte| format!("{byte:02x}")).collect();
     vec![
         secrets.ssn.into(),
+        secrets.ssn.bytes().rev().collect(),
         secrets.nine.into(),
         secrets.card.into(),
         digits.into(),
